@@ -124,12 +124,12 @@ def diff(old: str, new: str, form: str) -> None:
     document that ships with this package.
     """
     from openpipe_mock.cli import drift
-    from openpipe_mock.openapi.drift import BadReference, contract_changes
+    from openpipe_mock.openapi.drift import BadDocument, contract_changes
 
     before, after = _document(old), _document(new)
     try:
         found = list(contract_changes(before, after))
-    except BadReference as error:
+    except BadDocument as error:
         fail(str(error), 2)
     click.echo(drift.drift_json(found) if form == "json" else drift.drift_text(found))
     sys.exit(1 if any(each.breaks != "nobody" for each in found) else 0)

@@ -29,6 +29,8 @@ _MUST_DIFFER = frozenset(("id", "created", "system_fingerprint"))
 """Members of an answer that are another each time."""
 _MOST_PLACES = 2000
 """Places of an answer whose types are kept."""
+_DEEPEST = 100
+"""Levels of an answer that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +164,13 @@ def _values(exchange: Exchange) -> list[Json]:
     return [] if wrong else [value]
 
 
-def _without(value: Json) -> Json:
+def _without(value: Json, level: int = 0) -> Json:
+    if level > _DEEPEST:
+        return None
     if isinstance(value, dict):
-        return {name: _without(each) for name, each in value.items() if name not in _MUST_DIFFER}
-    return [_without(each) for each in value] if isinstance(value, list) else value
+        kept = {name: each for name, each in value.items() if name not in _MUST_DIFFER}
+        return {name: _without(each, level + 1) for name, each in kept.items()}
+    return [_without(each, level + 1) for each in value] if isinstance(value, list) else value
 
 
 def _is_sorted(choices: list[Json]) -> bool | None:

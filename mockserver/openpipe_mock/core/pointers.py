@@ -2,6 +2,7 @@
 
 from typing import Any
 
+_DEEPEST = 100
 _TYPES = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
 
 
@@ -23,8 +24,10 @@ def steps_of(pointer: str) -> list[str]:
 def gather_types(value: Any, found: dict[str, set[str]], pointer: str = "", most: int = 10**6) -> None:
     """Add to `found` the types of all values in a JSON value, by pointers with `*` for any index.
 
-    `most`: how many pointers are kept.
+    `most`: how many pointers are kept. Values below 100 levels are left out.
     """
+    if pointer.count("/") > _DEEPEST:
+        return
     if pointer in found or len(found) < most:
         found.setdefault(pointer, set()).add(_TYPES.get(type(value), "number"))
     if isinstance(value, dict):

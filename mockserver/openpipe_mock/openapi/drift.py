@@ -5,33 +5,47 @@ of keys is no change. A request's schema that takes less breaks clients, one tha
 of an answer's schema it is the other way round.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any, Literal
-
-import orjson
 
 from openpipe_mock.core.pointers import pointer_step, steps_of
 from openpipe_mock.core.wording import listed, quoted, quoted_names, shown
 
 Json = Any
 _Schema = Mapping[str, Any]
-_Way = Literal["less", "more", "other", "words", "gone", "unsaid"]
+_Way = Literal["less", "more", "other", "words", "gone", "unsaid", "unserved"]
 Breaks = Literal["clients", "servers", "both", "nobody"]
 
 
-class BadReference(ValueError):
-    """A `$ref` that can't be followed."""
+class BadDocument(ValueError):
+    """A document with a `$ref` that can't be followed, or a part that is of no use."""
 
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_WORDS = frozenset(("description", "title", "example", "examples", "deprecated", "summary", "externalDocs"))
+_WORDS = frozenset(
+    ("description", "title", "example", "examples", "deprecated", "summary", "externalDocs", "discriminator")
+)
 """Keywords that say something to readers alone, as all that begin with `x-` do."""
-_LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties", "minContains")
-_UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties", "maxContains")
-_ONLY = ("pattern", "format", "const", "multipleOf", "propertyNames", "not", "contains", "uniqueItems")
+_LOWER = (("minimum", "exclusiveMinimum"), *((f"min{what}",) for what in ("Length", "Items", "Properties")))
+_UPPER = (("maximum", "exclusiveMaximum"), *((f"max{what}",) for what in ("Length", "Items", "Properties")))
+_BOUNDS = frozenset(name for names in (*_LOWER, *_UPPER) for name in names)
+_ONLY = ("pattern", "format", "multipleOf", "propertyNames", "not", "contains", "uniqueItems")
 """Keywords that only forbid: to add one is to allow less."""
+_SAYS_NOTHING = {"minLength": 0, "minItems": 0, "minProperties": 0, "uniqueItems": False}
+_MAPPINGS = ("paths", "responses", "content", "headers", "properties")
+_LISTS = ("parameters", "security", "enum", "prefixItems", "allOf", "anyOf", "oneOf")
+_FORMS: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    **dict.fromkeys(_MAPPINGS, (dict, "a mapping")),
+    **dict.fromkeys(_LISTS, (list, "a list")),
+    **dict.fromkeys(_BOUNDS, ((int, float), "a number")),
+    **dict.fromkeys(("in", "name"), (str, "a text")),
+}
+"""Member of a document's parts → what it has to be."""
+_MOST = 1000
+"""Differences of one schema that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,30 +69,59 @@ class ContractChange:
 def contract_changes(old: Json, new: Json) -> Iterator[ContractChange]:
     """The changes from one document to another, operation by operation."""
     before, after = _operations(old), _operations(new)
-    for name in before.keys() - after.keys():
+    for name in sorted(before.keys() - after.keys()):
         yield ContractChange(name, "", "", "the operation is gone", "clients")
-    for name in after.keys() - before.keys():
+    for name in sorted(after.keys() - before.keys()):
         yield ContractChange(name, "", "", "the operation is new", "servers")
-    comparison = _Comparison(old, new)
     for name, operation in before.items():
         if name in after:
-            yield from dict.fromkeys(_Pair(name, comparison).changes(operation, after[name]))
+            yield from dict.fromkeys(_Pair(name, old, new).changes(operation, after[name]))
 
 
 def _operations(document: Json) -> dict[str, _Schema]:
     """`METHOD /path` → operation, with the parameters of its path, whose names don't count."""
     found: dict[str, _Schema] = {}
-    for path, item in document.get("paths", {}).items():
-        item = _resolved(item, document)
+    for path, item in _checked(document).get("paths", {}).items():
+        item = _checked(_resolved(item, document))
         shared = item.get("parameters", [])
         for method in METHODS:
             if method in item:
-                operation = item[method]
+                operation = _checked(item[method])
                 parameters = [*shared, *operation.get("parameters", [])]
-                security = operation.get("security", document.get("security", []))
+                security = _ways(operation.get("security", document.get("security", [])), document)
                 name = f"{method.upper()} {_nameless(path)}"
-                found[name] = {**operation, "parameters": parameters, "security": security}
+                found[name] = {**operation, "parameters": parameters, "security": security, "path": path}
     return found
+
+
+def _ways(security: Sequence[Json], document: Json) -> set[frozenset[str]]:
+    """The ways to authorise, each as what it demands; a scheme counts by what it is, not by its name."""
+    components = document.get("components")
+    schemes = components.get("securitySchemes") if isinstance(components, dict) else {}
+    schemes = schemes if isinstance(schemes, dict) else {}
+    found = set()
+    for way in security or [{}]:
+        demands = (
+            (_resolved(schemes.get(name, name), document), scopes) for name, scopes in _checked(way).items()
+        )
+        found.add(frozenset(_canonical([_wordless(scheme), scopes]) for scheme, scopes in demands))
+    return found
+
+
+def _wordless(value: Json) -> Json:
+    if not isinstance(value, dict):
+        return value
+    return {name: each for name, each in value.items() if name not in _WORDS and not name.startswith("x-")}
+
+
+def _checked(value: Json) -> Any:
+    """A part of a document whose members are what they have to be. Raises BadDocument."""
+    if not isinstance(value, dict):
+        raise BadDocument(f"a part of the document is {shown(value)}; expected a mapping")
+    for name, (form, what) in _FORMS.items():
+        if name in value and not isinstance(value[name], form):
+            raise BadDocument(f"{quoted(name)} is {shown(value[name])}; expected {what}")
+    return value
 
 
 def _nameless(path: str) -> str:
@@ -86,21 +129,27 @@ def _nameless(path: str) -> str:
 
 
 def _resolved(value: Json, document: Json) -> Json:
-    """What a local reference leads to, with what stands beside it on top. Raises BadReference."""
+    """What a local reference leads to, with what stands beside it on top. Raises BadDocument."""
     seen = set()
     while isinstance(value, dict) and "$ref" in value:
         reference = value["$ref"]
         if reference in seen or not isinstance(reference, str) or not reference.startswith("#/"):
-            raise BadReference(f"the reference {shown(reference)} leads out of the document or to itself")
+            raise BadDocument(f"the reference {shown(reference)} leads out of the document or to itself")
         seen.add(reference)
-        target = document
-        for step in steps_of(reference.removeprefix("#")):
-            target = target.get(step) if isinstance(target, dict) else None
-        if not isinstance(target, dict | bool):
-            raise BadReference(f"the reference {quoted(reference)} leads nowhere")
+        target = _target(reference, document)
         beside = {name: each for name, each in value.items() if name != "$ref"}
         value = {**target, **beside} if beside and isinstance(target, dict) else target
     return value
+
+
+def _target(reference: str, document: Json) -> Json:
+    """What stands where a local reference leads. Raises BadDocument."""
+    target = document
+    for step in steps_of(reference.removeprefix("#")):
+        target = target.get(step) if isinstance(target, dict) else None
+    if not isinstance(target, dict | bool):
+        raise BadDocument(f"the reference {quoted(reference)} leads nowhere")
+    return target
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +157,8 @@ class _Pair:
     """An operation that both documents have."""
 
     name: str
-    comparison: "_Comparison"
-
-    @property
-    def old(self) -> Json:
-        return self.comparison.old
-
-    @property
-    def new(self) -> Json:
-        return self.comparison.new
+    old: Json
+    new: Json
 
     def changes(self, before: _Schema, after: _Schema) -> Iterator[ContractChange]:
         yield from self.texts(before, after)
@@ -133,35 +175,38 @@ class _Pair:
         if names:
             yield self.change("documentation", f"{listed(names, 'and')} changed", "nobody")
 
-    def security(self, before: Sequence[_Schema], after: Sequence[_Schema]) -> Iterator[ContractChange]:
-        old, new = ({_canonical(each) for each in way} or {_canonical({})} for way in (before, after))
-        if old - new:
+    def security(self, old: set[frozenset[str]], new: set[frozenset[str]]) -> Iterator[ContractChange]:
+        """Who does more than a way demands is authorised too."""
+        if not all(any(way <= each for way in new) for each in old):
             yield self.change("security", "a way to authorise is gone", "clients")
-        elif new - old:
+        if not all(any(way <= each for way in old) for each in new):
             yield self.change("security", "a way to authorise is new", "servers")
 
     # Parameters.
 
     def named(self, operation: _Schema, document: Json) -> dict[str, _Schema]:
         """Place and name of each parameter → the parameter; those of the path by their position."""
-        resolved = (_resolved(each, document) for each in operation["parameters"])
-        found, number = {}, 0
-        for each in resolved:
-            number += each["in"] == "path"
-            name = f"{number}" if each["in"] == "path" else each["name"]
-            found[f"{each['in']} {name.lower() if each['in'] == 'header' else name}"] = each
+        found = {}
+        for each in operation["parameters"]:
+            each = _checked(_resolved(each, document))
+            if "in" not in each or "name" not in each:
+                raise BadDocument(f'a parameter of {self.name} lacks its "in" or its "name"')
+            name = each["name"].lower() if each["in"] == "header" else each["name"]
+            if each["in"] == "path":
+                name = f"{operation['path'].partition(f'{{{name}}}')[0].count('{') + 1}"
+            found[f"{each['in']} {name}"] = each
         return found
 
     def parameters(
         self, before: Mapping[str, _Schema], after: Mapping[str, _Schema]
     ) -> Iterator[ContractChange]:
-        for name in before.keys() - after.keys():
+        for name in sorted(before.keys() - after.keys()):
             yield self.change(name, "it is gone", "clients")
-        for name in after.keys() - before.keys():
+        for name in sorted(after.keys() - before.keys()):
             required = after[name].get("required", False)
             told = "it is new and required" if required else "it is new"
             yield self.change(name, told, "both" if required else "servers")
-        for name in before.keys() & after.keys():
+        for name in sorted(before.keys() & after.keys()):
             old, new = before[name], after[name]
             if old.get("required", False) != new.get("required", False):
                 yield self.change(name, *_requirement(new.get("required", False)))
@@ -176,7 +221,7 @@ class _Pair:
             gone, added = self.change("request", "the body is gone", "both"), "the body is new"
             yield gone if new is None else self.change("request", added, "both")
             return
-        before, after = _resolved(old, self.old), _resolved(new, self.new)
+        before, after = _checked(_resolved(old, self.old)), _checked(_resolved(new, self.new))
         if before.get("required", False) != after.get("required", False):
             yield self.change("request", *_requirement(after.get("required", False)))
         yield from self.contents("request", before, after, _TAKEN)
@@ -184,46 +229,53 @@ class _Pair:
     def answers(self, before: _Schema, after: _Schema) -> Iterator[ContractChange]:
         before = {str(status): each for status, each in before.items()}
         after = {str(status): each for status, each in after.items()}
-        for status in before.keys() - after.keys():
-            yield self.change(f"answer {status}", "it is gone", "both" if status[0] == "2" else "servers")
-        for status in after.keys() - before.keys():
-            yield self.change(f"answer {status}", "it is new", "clients" if status[0] in "23" else "nobody")
-        for status in before.keys() & after.keys():
-            old, new = _resolved(before[status], self.old), _resolved(after[status], self.new)
+        for status in sorted(before.keys() - after.keys()):
+            yield self.change(f"answer {status}", "it is gone", "both" if status[:1] == "2" else "servers")
+        for status in sorted(after.keys() - before.keys()):
+            yield self.change(
+                f"answer {status}", "it is new", "clients" if status[:1] in ("2", "3") else "nobody"
+            )
+        for status in sorted(before.keys() & after.keys()):
+            old = _checked(_resolved(before[status], self.old))
+            new = _checked(_resolved(after[status], self.new))
             yield from self.contents(f"answer {status}", old, new, _GIVEN)
             yield from self.headers(f"answer {status}", old.get("headers", {}), new.get("headers", {}))
 
     def headers(self, part: str, before: _Schema, after: _Schema) -> Iterator[ContractChange]:
-        old = {name.lower(): _resolved(each, self.old) for name, each in before.items()}
-        new = {name.lower(): _resolved(each, self.new) for name, each in after.items()}
-        for name in old.keys() - new.keys():
+        old = {name.lower(): _checked(_resolved(each, self.old)) for name, each in before.items()}
+        new = {name.lower(): _checked(_resolved(each, self.new)) for name, each in after.items()}
+        for name in sorted(old.keys() - new.keys()):
             yield self.change(part, f"the header {quoted(name)} is gone", "clients")
-        for name in new.keys() - old.keys():
+        for name in sorted(new.keys() - old.keys()):
             breaks: Breaks = "servers" if new[name].get("required") else "nobody"
             yield self.change(part, f"the header {quoted(name)} is new", breaks)
-        for name in old.keys() & new.keys():
+        for name in sorted(old.keys() & new.keys()):
             place = f"{part}, header {name}"
+            required = new[name].get("required", False)
+            if old[name].get("required", False) != required:
+                yield self.change(place, _requirement(required)[0], "servers" if required else "clients")
             yield from self.schemas(place, old[name].get("schema", {}), new[name].get("schema", {}), _GIVEN)
 
     def contents(
         self, part: str, before: _Schema, after: _Schema, breaks: Mapping[_Way, Breaks]
     ) -> Iterator[ContractChange]:
         old, new = before.get("content", {}), after.get("content", {})
-        for media in old.keys() - new.keys():
-            yield self.change(part, f"the media type {quoted(media)} is gone", breaks["less"])
-        for media in new.keys() - old.keys():
+        for media in sorted(old.keys() - new.keys()):
+            yield self.change(part, f"the media type {quoted(media)} is gone", breaks["unserved"])
+        for media in sorted(new.keys() - old.keys()):
             yield self.change(part, f"the media type {quoted(media)} is new", breaks["more"])
-        for media in old.keys() & new.keys():
+        for media in sorted(old.keys() & new.keys()):
             name = part if media == "application/json" else f"{part}, {media}"
-            yield from self.schemas(name, old[media].get("schema", {}), new[media].get("schema", {}), breaks)
-            yield from self.schemas(f"{name} event", _of_events(old[media]), _of_events(new[media]), breaks)
+            one, other = _checked(old[media]), _checked(new[media])
+            yield from self.schemas(name, one.get("schema", {}), other.get("schema", {}), breaks)
+            yield from self.schemas(f"{name} event", _of_events(one), _of_events(other), breaks)
         if before.get("description") != after.get("description"):
             yield self.change(part, "its description changed", "nobody")
 
     def schemas(
         self, part: str, old: Json, new: Json, breaks: Mapping[_Way, Breaks]
     ) -> Iterator[ContractChange]:
-        for pointer, way, told in self.comparison.differences(old, new):
+        for pointer, way, told in _Comparison(self.old, self.new).differences(old, new):
             yield self.change(part, told, breaks[way], pointer)
 
 
@@ -239,9 +291,16 @@ _TAKEN: Mapping[_Way, Breaks] = {
     "words": "nobody",
     "gone": "clients",
     "unsaid": "nobody",
+    "unserved": "clients",
 }
 """What clients send: how a schema differs → whom that breaks."""
-_GIVEN: Mapping[_Way, Breaks] = {**_TAKEN, "less": "servers", "more": "clients", "unsaid": "clients"}
+_GIVEN: Mapping[_Way, Breaks] = {
+    **_TAKEN,
+    "less": "servers",
+    "more": "clients",
+    "unsaid": "clients",
+    "unserved": "both",
+}
 """What servers send."""
 
 
@@ -249,8 +308,8 @@ def _requirement(now: bool) -> tuple[str, Breaks]:
     return ("it is required now", "clients") if now else ("it is optional now", "servers")
 
 
-def _canonical(value: Json) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+def _canonical(value: Json) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 _Difference = tuple[str, _Way, str]
@@ -258,23 +317,23 @@ _Difference = tuple[str, _Way, str]
 
 
 class _Comparison:
-    """Compares schemas of two documents, each pair of them once; one that is under way has no differences."""
+    """Compares two schemas, and each pair below them once; one that is under way has no differences."""
 
     def __init__(self, old: Json, new: Json) -> None:
         self.old, self.new = old, new
-        self.known: dict[tuple[int, int], Sequence[_Difference]] = {}
+        self.known: dict[tuple[_Key, _Key], Sequence[_Difference]] = {}
         self.kept: list[Json] = []
         """What `known` goes by the `id` of."""
 
     def differences(self, old: Json, new: Json) -> Sequence[_Difference]:
-        targets = _target(old, self.old), _target(new, self.new)
-        pair = id(targets[0]), id(targets[1])
+        pair = _key(old, self.old), _key(new, self.new)
         if pair not in self.known:
             self.known[pair] = ()
-            self.kept += targets
-            before, after = _plain(_resolved(old, self.old)), _plain(_resolved(new, self.new))
-            self.known[pair] = tuple(dict.fromkeys(self.compared(before, after)))
-        beside = _beside(_plain(old), _plain(new)) if _is_reference(old) and _is_reference(new) else ()
+            self.kept += (old, new)
+            found = dict.fromkeys(self.compared(_whole(old, self.old), _whole(new, self.new)))
+            more = (("", "other", "more changed than is told"),) if len(found) > _MOST else ()
+            self.known[pair] = (*islice(found, _MOST), *more)
+        beside = _documentation(_plain(old), _plain(new)) if _is_reference(old) and _is_reference(new) else ()
         return (*self.known[pair], *(("", way, told) for way, told in beside))
 
     def compared(self, old: _Schema, new: _Schema) -> Iterator[_Difference]:
@@ -283,9 +342,9 @@ class _Comparison:
             yield "", *extreme
             return
         if _is_union(old) or _is_union(new):
-            yield from self.branches(_options(old), _options(new), ("less", "more"))
+            yield from self.branches([old], [new], ("less", "more"))
             return
-        for rule in (_types, _values, _bounds, _only, _required, _others):
+        for rule in (_types, _values, _bounds, _only, _required, _demands, _others):
             yield from (("", way, told) for way, told in rule(old, new))
         yield from self.members(old, new)
         yield from self.items(old, new)
@@ -330,16 +389,27 @@ class _Comparison:
         for one, other in pairs:
             yield from self.differences(one, other)
 
-    def flat(self, options: list[Json], document: Json) -> list[tuple[Json, _Schema]]:
-        """Each option with what it refers to, those of unions within unions too."""
-        found = []
+    def flat(self, options: list[Json], document: Json, seen: set[int] | None = None) -> list["_Branch"]:
+        """Each option with what it refers to, those of unions within unions too; null by itself."""
+        found: list[_Branch] = []
+        seen = set() if seen is None else seen
         for option in options:
-            whole = _plain(_resolved(option, document))
-            if whole != _NOTHING:
-                found += self.flat(_options(whole), document) if _is_union(whole) else [(option, whole)]
+            whole = _whole(option, document)
+            below = _options(whole)
+            if whole == _NOTHING or (_is_union(whole) and id(below) in seen):
+                continue
+            if _is_union(whole):
+                seen.add(id(below))
+                rest = {name: each for name, each in _wordless(whole).items() if name not in _UNION}
+                for branch, its in self.flat(below, document, seen):
+                    joined = _joined(rest, its)
+                    found.append((joined, joined) if rest else (branch, its))
+            else:
+                found += _without_null(option, whole)
         return found
 
 
+_UNION = ("anyOf", "oneOf", "default", "nullable")
 _Branch = tuple[Json, _Schema]
 """A branch as it stands, and what it refers to."""
 
@@ -380,9 +450,49 @@ def _overlap(old: _Schema, new: _Schema) -> bool:
 _NOTHING: _Schema = {"not": {}}
 
 
-def _target(schema: Json, document: Json) -> Json:
-    """The object that stands for a schema: what a reference leads to, else itself."""
-    return _resolved({"$ref": schema["$ref"]}, document) if _is_reference(schema) else schema
+_Key = tuple[int, str]
+
+
+def _key(schema: Json, document: Json) -> _Key:
+    """What stands for a schema: where its references lead, and what stands beside them."""
+    _resolved(schema, document)  # refuses references that lead to themselves
+    beside: dict[str, Json] = {}
+    while _is_reference(schema):
+        beside, schema = {**schema, **beside}, _target(schema["$ref"], document)
+    return id(schema), _canonical({name: each for name, each in _wordless(beside).items() if name != "$ref"})
+
+
+def _whole(schema: Json, document: Json) -> _Schema:
+    """A schema with what its reference, or its only part of `allOf`, says."""
+    found, rounds = _plain(_resolved(schema, document)), 0
+    while len(found.get("allOf", ())) == 1 and rounds < _MOST_WRAPS:
+        rest = {name: each for name, each in found.items() if name != "allOf"}
+        found, rounds = _joined(rest, _plain(_resolved(found["allOf"][0], document))), rounds + 1
+    return found
+
+
+_MOST_WRAPS = 50
+
+
+def _joined(rest: _Schema, schema: _Schema) -> _Schema:
+    """A schema with what stands beside it."""
+    found = {**rest, **schema, **{name: each for name, each in rest.items() if name not in _wordless(rest)}}
+    if "properties" in rest:
+        found["properties"] = {**rest["properties"], **schema.get("properties", {})}
+    if "required" in rest:
+        found["required"] = [*_names_required(rest), *_names_required(schema)]
+    return found
+
+
+def _without_null(option: Json, whole: _Schema) -> list["_Branch"]:
+    """An option, and null as one of its own where it is among others."""
+    types = _types_of(whole)
+    if "null" not in types or len(types) == 1:
+        return [(option, whole)]
+    rest = {**whole, "type": [name for name in types if name != "null"]}
+    if "enum" in rest:
+        rest["enum"] = [each for each in rest["enum"] if each is not None]
+    return [(rest, rest), ({"type": "null"}, {"type": "null"})]
 
 
 def _is_reference(schema: Json) -> bool:
@@ -393,9 +503,19 @@ def _plain(schema: Json) -> _Schema:
     """A schema as a mapping: True allows anything, False nothing; `nullable` is written out."""
     if isinstance(schema, bool):
         return {} if schema else _NOTHING
-    if schema.get("nullable") is True and "type" in schema:
-        schema = {**schema, "type": [*_types_of(schema), "null"]}
-    return dict(schema)
+    found = {
+        name: each
+        for name, each in _checked(schema).items()
+        if name not in _SAYS_NOTHING or each != _SAYS_NOTHING[name]
+    }
+    if found.get("nullable") is True and "type" in found:
+        found["type"] = [*_types_of(found), "null"]
+    if "const" in found:
+        found["enum"] = [found.pop("const")]
+    for bound, strict in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(found.get(strict), bool) and found.pop(strict) and bound in found:  # OpenAPI 3.0
+            found[strict] = found.pop(bound)
+    return found
 
 
 def _is_union(schema: _Schema) -> bool:
@@ -405,9 +525,9 @@ def _is_union(schema: _Schema) -> bool:
 
 
 def _options(schema: _Schema) -> list[Json]:
-    """The branches of a union; of any other schema, itself."""
+    """The branches of a union."""
     found: list[Json] = schema.get("anyOf") or schema.get("oneOf") or []
-    return found or [schema]
+    return found
 
 
 def _extreme(old: _Schema, new: _Schema) -> tuple[_Way, str] | None:
@@ -430,16 +550,15 @@ def _is_closed(schema: _Schema) -> bool:
 
 def _types_of(schema: _Schema) -> list[str]:
     named = schema.get("type", [])
-    return [named] if isinstance(named, str) else list(named)
+    names = [named] if isinstance(named, str) else named if isinstance(named, list) else []
+    return [name for name in names if isinstance(name, str)]
 
 
 def _labels(schema: _Schema) -> frozenset[tuple[str, str]]:
     """The properties of an object that have one possible value, such as `role`."""
     found = set()
     for name, each in schema.get("properties", {}).items():
-        values = (
-            each.get("enum", [each["const"]] if "const" in each else []) if isinstance(each, dict) else []
-        )
+        values = _plain(each).get("enum", ())
         if len(values) == 1:
             found.add((name, str(values[0])))
     return frozenset(found)
@@ -492,24 +611,29 @@ def _values(old: _Schema, new: _Schema) -> _Told:
         )
         return
     for gone in sorted(before - after):
-        yield "less", f"the value {shown(orjson.loads(gone))} is gone"
+        yield "less", f"the value {shown(json.loads(gone))} is gone"
     for added in sorted(after - before):
-        yield "more", f"the value {shown(orjson.loads(added))} is new"
+        yield "more", f"the value {shown(json.loads(added))} is new"
 
 
 def _bounds(old: _Schema, new: _Schema) -> _Told:
-    for names, sign in ((_LOWER, 1), (_UPPER, -1)):
-        for name in names:
-            before, after = old.get(name), new.get(name)
-            if before == after:
-                continue
-            tighter = after is not None and (before is None or sign * after > sign * before)
-            told = f"{name} was {_number(before)}, and is {_number(after)}"
-            yield "less" if tighter else "more", told
+    for bounds, sign in ((_LOWER, 1), (_UPPER, -1)):
+        for names in bounds:
+            before, after = _bound(old, names, sign), _bound(new, names, sign)
+            if before != after:
+                tighter = after is not None and (before is None or after > before)
+                told = f"{names[0]} was {_number(before, sign)}, and is {_number(after, sign)}"
+                yield "less" if tighter else "more", told
 
 
-def _number(value: Json) -> str:
-    return "not there" if value is None else f"{value}"
+def _bound(schema: _Schema, names: Sequence[str], sign: int) -> tuple[float, bool] | None:
+    """The tightest of some bounds, the greater the tighter, and whether it excludes the value itself."""
+    given = [(sign * schema[name], name.startswith("exclusive")) for name in names if name in schema]
+    return max(given, default=None)
+
+
+def _number(bound: tuple[float, bool] | None, sign: int) -> str:
+    return f"{sign * bound[0]}{' (exclusive)' if bound[1] else ''}" if bound else "not there"
 
 
 def _only(old: _Schema, new: _Schema) -> _Told:
@@ -521,15 +645,30 @@ def _only(old: _Schema, new: _Schema) -> _Told:
 
 
 def _required(old: _Schema, new: _Schema) -> _Told:
-    before, after = set(old.get("required", ())), set(new.get("required", ()))
+    before, after = set(_names_required(old)), set(_names_required(new))
     for name in sorted(after - before):
         yield "less", f"{quoted(name)} is required now"
     for name in sorted(before - after):
         yield "more", f"{quoted(name)} is no longer required"
 
 
+def _names_required(schema: _Schema) -> list[str]:
+    names = schema.get("required", [])
+    return [name for name in names if isinstance(name, str)] if isinstance(names, list) else []
+
+
+def _demands(old: _Schema, new: _Schema) -> _Told:
+    """What changed where one of some groups of members has to be there."""
+    before, after = ({frozenset(_names_required(each)) for each in _options(way)} for way in (old, new))
+    told = "which members have to be there, one or the other, changed"
+    if after and not (before and before <= after):
+        yield "less", told
+    if before and not (after and after <= before):
+        yield "more", told
+
+
 _TOLD_ELSEWHERE = frozenset(
-    (*_LOWER, *_UPPER, *_ONLY, *_WORDS, *("type", "enum", "required", "properties", "additionalProperties"))
+    (*_BOUNDS, *_ONLY, *_WORDS, *("type", "enum", "required", "properties", "additionalProperties"))
 ) | {"items", "prefixItems", "allOf", "anyOf", "oneOf", "default", "$ref", "nullable", "$defs", "$comment"}
 
 
@@ -539,11 +678,6 @@ def _others(old: _Schema, new: _Schema) -> _Told:
     for name in sorted(names - _TOLD_ELSEWHERE):
         if not name.startswith("x-") and old.get(name) != new.get(name):
             yield "other", f"{name} changed"
-
-
-def _beside(old: _Schema, new: _Schema) -> _Told:
-    """What changed beside two references: words alone; all else is compared where they lead."""
-    return _documentation(old, new)
 
 
 def _documentation(old: _Schema, new: _Schema) -> _Told:

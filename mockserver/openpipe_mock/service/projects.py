@@ -210,6 +210,8 @@ def _create_model(asked: _Asked) -> tuple[Project, Json]:
 def _trained(asked: _Asked, config: Json) -> tuple[Project, str]:
     """The project with the model that a body asks for, and the model's slug."""
     slug, models = asked.body["slug"].removeprefix(OWN), asked.project.models
+    if not slug or slug.startswith(OWN):
+        raise BadRequest.at("/slug", f"expected a name with `{OWN}` before it at most once.")
     _check_name(slug, "/slug")
     if slug in models and models[slug].status:
         raise BadRequest.at("/slug", f"there is a model {quoted(slug)} already; delete it or choose another.")

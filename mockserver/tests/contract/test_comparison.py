@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from openpipe_mock.contract import comparison
 from openpipe_mock.contract.comparison import compare
 from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.probe import Request, wire
@@ -145,6 +146,16 @@ def test_what_prism_lacks_is_said_in_few_lines(live: Live) -> None:
     text = "\n".join(told)
     assert told[0].startswith("The servers differ: ")
     assert "compare.choices.chat" in text
+
+
+def test_an_answer_of_many_levels_is_compared_as_far_as_it_is_looked_at() -> None:
+    deep: Json = "a"
+    for _ in range(900):
+        deep = [deep]
+    shape: dict[str, set[str]] = {}
+    comparison._gather(deep, "", shape)
+    assert len(shape) == 101
+    assert comparison._without(deep) != deep
 
 
 # The command.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.contract.checks import catalogue, covers
 from openpipe_mock.contract.touched import checks_touched, strategies_touched
-from openpipe_mock.openapi.drift import BadReference, ContractChange, contract_changes
+from openpipe_mock.openapi.drift import BadDocument, ContractChange, contract_changes
 from openpipe_mock.openapi.spec import contract
 from openpipe_mock.strategies import __all__ as STRATEGIES
 from tests.generate import brief
@@ -194,7 +194,7 @@ PARTS: dict[str, tuple[Edit, str]] = {
         "clients, servers",
     ),
     "an operation's words": (update(*JUDGE, summary="Judge!"), "nobody"),
-    "an operation that needs no key": (update(*JUDGE, security=[]), "clients"),
+    "an operation that needs no key": (update(*JUDGE, security=[]), "servers"),
     "an operation that takes another key": (append({"other": []}, *JUDGE, "security"), "servers"),
     "a body that may be left out": (update(*JUDGE, "requestBody", required=False), "servers"),
     "a body that is gone": (drop(*JUDGE, "requestBody"), "both"),
@@ -213,7 +213,7 @@ PARTS: dict[str, tuple[Edit, str]] = {
     "a refusal that is new": (update(*JUDGE, "responses", **{"418": {"description": "?"}}), "nobody"),
     "a stream that is gone": (
         drop(*CHAT, "responses", "200", "content", "text/event-stream"),
-        "servers",
+        "both",
     ),
     "a header of an answer that is new": (
         update(*JUDGE, "responses", "200", headers={"x-new": {"schema": NEW}}),
@@ -354,7 +354,7 @@ def test_a_reference_that_leads_nowhere_is_told() -> None:
     for reference in ("#/components/schemas/None", "other.yaml#/a", "#/components/schemas/Loop", 5):
         document = edited(lambda each: at(each, *SCHEMAS).update(Loop={"$ref": "#/components/schemas/Loop"}))
         at(document, *SCHEMAS)["JudgeCriteriaRequest"]["properties"]["input"] = {"$ref": reference}
-        with pytest.raises(BadReference):
+        with pytest.raises(BadDocument):
             list(contract_changes(contract().document, document))
 
 
@@ -381,3 +381,145 @@ def test_each_change_of_judge_and_chat_names_checks_and_strategies_that_exist() 
             "POST /chat/completions",
         ):
             assert checks_touched(change)
+
+
+# Documents of others, made by hand.
+
+
+TEXT, NUMBER, REF = {"type": "string"}, {"type": "number"}, {"$ref": "#/components/schemas/A"}
+
+
+def taking(schema: Json, **schemas: Json) -> Json:
+    """A document with an operation that takes such a body."""
+    body = {"content": {"application/json": {"schema": schema}}}
+    return {"paths": {"/a": {"post": {"requestBody": body}}}, "components": {"schemas": schemas}}
+
+
+def broken_by(old: Json, new: Json) -> set[str]:
+    return {each.breaks for each in contract_changes(old, new)}
+
+
+def union(**beside: Json) -> Json:
+    return {**beside, "anyOf": [{"properties": {"k": {"const": each}}} for each in "ab"]}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "breaks"),
+    [
+        ({"minimum": 0, "exclusiveMinimum": True}, {"exclusiveMinimum": 0}, set()),
+        ({"minimum": 0}, {"exclusiveMinimum": 0}, {"clients"}),
+        ({"maximum": 5, "exclusiveMaximum": True}, {"maximum": 5}, {"servers"}),
+        (TEXT, {**TEXT, "minLength": 0, "uniqueItems": False}, set()),
+        ({"const": "a"}, {"enum": ["a"]}, set()),
+        ({"const": "a"}, {"enum": ["a", 10**40]}, {"servers"}),
+        (
+            {"type": ["string", "null"], "enum": ["a", None]},
+            {"anyOf": [{"type": "null"}, {"const": "a", **TEXT}]},
+            set(),
+        ),
+        (REF, {"allOf": [REF]}, set()),
+        (REF, {"allOf": [REF], "required": ["b"]}, {"clients"}),
+        (union(properties={"a": TEXT}), union(properties={"a": NUMBER}), {"both"}),
+        (
+            {"anyOf": [{"required": ["a"]}, {"required": ["b"]}]},
+            {"anyOf": [{"required": ["a"]}]},
+            {"clients"},
+        ),
+        ({"type": "object", "anyOf": [{"required": ["a"]}]}, {"type": "object"}, {"servers"}),
+        ({"type": "object", "required": True}, {"type": "object"}, set()),
+        (
+            {"properties": {"a": REF, "b": {**REF, "minProperties": 1}}},
+            {"properties": {"a": REF, "b": {**REF, "minProperties": 2}}},
+            {"clients"},
+        ),
+    ],
+)
+def test_schemas_say_the_same_in_several_ways(old: Json, new: Json, breaks: set[str]) -> None:
+    a = {"type": "object", "properties": {"a": TEXT}, "required": ["a"]}
+    assert broken_by(taking(old, A=a), taking(new, A=a)) == breaks
+
+
+def test_unions_that_lead_to_themselves_end() -> None:
+    loop = {
+        "A": {"anyOf": [TEXT, {"$ref": "#/components/schemas/B"}]},
+        "B": {"description": "?", "oneOf": [REF]},
+    }
+    assert broken_by(taking(REF, **loop), taking(TEXT)) <= {"nobody"}
+    chain = {"A": {"$ref": "#/components/schemas/B", "title": "A"}, "B": {"properties": {"a": REF}}}
+    assert broken_by(taking(REF, **chain), taking(REF, **chain)) == set()
+
+
+def test_a_change_below_a_cycle_is_told_of_each_operation() -> None:
+    def document(leaf: Json) -> Json:
+        a = {"properties": {"b": {"$ref": "#/components/schemas/B"}, "leaf": leaf}}
+        found = taking(REF, A=a, B={"properties": {"a": REF}})
+        found["paths"]["/b"] = taking({"$ref": "#/components/schemas/B"})["paths"]["/a"]
+        return found
+
+    found = list(contract_changes(document(TEXT), document(NUMBER)))
+    assert {(each.operation, each.pointer) for each in found} == {
+        ("POST /a", "/leaf"),
+        ("POST /b", "/a/leaf"),
+    }
+
+
+def test_differences_that_multiply_are_cut() -> None:
+    def document(leaf: Json) -> Json:
+        schemas = {
+            f"A{n}": {"properties": {side: {"$ref": f"#/components/schemas/A{n + 1}"} for side in "lr"}}
+            for n in range(30)
+        }
+        return taking({"$ref": "#/components/schemas/A0"}, **schemas, A30=leaf)
+
+    found = list(contract_changes(document(TEXT), document(NUMBER)))
+    assert (len(found), found[-1].told) == (1001, "more changed than is told")
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"paths": []},
+        {"paths": {"/a": None}},
+        {"paths": {"/a": {"get": 5}}},
+        {"paths": {"/a": {"get": {"parameters": [{"in": "query"}]}}}},
+        taking([TEXT]),
+        taking({"minimum": "1"}),
+        taking({"type": "array", "items": [TEXT]}),
+    ],
+)
+def test_a_part_of_no_use_is_told(document: Json) -> None:
+    with pytest.raises(BadDocument):
+        list(contract_changes(document, document))
+
+
+def test_a_scheme_of_authorisation_counts_by_what_it_is() -> None:
+    def document(name: str, scheme: Json) -> Json:
+        return {
+            "paths": {"/a": {"get": {}}},
+            "security": [{name: []}],
+            "components": {"securitySchemes": {name: scheme}},
+        }
+
+    bearer, key = {"type": "http", "scheme": "bearer"}, {"type": "apiKey", "in": "header", "name": "x"}
+    assert broken_by(document("a", bearer), document("b", {**bearer, "description": "?"})) == set()
+    assert broken_by(document("a", bearer), document("a", key)) == {"clients", "servers"}
+
+
+def test_a_paths_parameters_are_told_apart_by_their_place() -> None:
+    def document(*names: tuple[str, str]) -> Json:
+        given = [
+            {"in": "path", "name": name, "required": True, "schema": {"type": kind}} for name, kind in names
+        ]
+        return {"paths": {"/{a}/{b}": {"parameters": given[:1], "get": {"parameters": given}}}}
+
+    a, b = ("a", "string"), ("b", "number")
+    assert broken_by(document(a, b), document(b, a)) == set()
+
+
+def test_a_header_of_an_answer_that_becomes_required_breaks_servers() -> None:
+    def document(required: bool) -> Json:
+        answer = {"headers": {"x-a": {"required": required, "schema": TEXT}}}
+        return {"paths": {"/a": {"get": {"responses": {"200": answer}}}}}
+
+    assert broken_by(document(False), document(True)) == {"servers"}
+    assert broken_by(document(True), document(False)) == {"clients"}

@@ -161,6 +161,10 @@ REFUSED: tuple[tuple[Json, str], ...] = (
     (training(provider="openai"), "/trainingConfig/baseModel: "),
     (training(provider="nobody"), "/trainingConfig/provider: "),
     ({**BODIES["create-model"], "slug": ""}, "/slug: "),
+    *(
+        ({**BODIES["create-model"], "slug": slug}, "/slug: expected a name with `openpipe:`")
+        for slug in ("openpipe:", "openpipe:openpipe:x")
+    ),
     ({**BODIES["create-model"], "slug": MODEL}, "/slug: there is a model"),
     ({**BODIES["create-model"], "slug": "x" * 1001}, "/slug: expected at most 1,000 characters"),
 )
