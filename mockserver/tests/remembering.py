@@ -293,7 +293,7 @@ def a_key_is_limited_per_minute(mock: Turns) -> None:
     assert mock.judge(key="op-other-key").status_code == 200
     mock.control("DELETE", "/limits")
     assert mock.judge().status_code == 200
-    assert mock.control("GET", "/limits")["source"] == "file"
+    assert mock.control("GET", "/limits")["source"] == "default"
 
 
 def a_key_is_limited_at_a_time(mock: Turns) -> None:
@@ -430,7 +430,7 @@ def a_reset_forgets_everything(mock: Turns) -> None:
     mock.control("POST", "/reset")
     for _ in range(2):
         assert mock.control("GET", "/requests") == {"requests": [], "count": 0, "dropped": 0}
-        assert mock.control("GET", "/limits")["source"] == "file"
+        assert mock.control("GET", "/limits")["source"] == "default"
     assert mock.score("steps") == 1
     assert mock.score("mine") != 0.25
     assert mock.said() != "scripted"

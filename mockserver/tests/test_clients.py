@@ -1,13 +1,10 @@
 """The official clients and curl, unmodified, against a running mock."""
 
-import html
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.chatclients import in_turn
@@ -154,9 +151,3 @@ def test_curl_reads_one_json_body_of_the_announced_length(live: Live) -> None:
     request = {"criterion_id": "helpful", "output": {"role": "assistant"}}
     answer = curl_one(live, request, "op-local", "--fail")
     assert set(answer) == {"score", "explanation"}
-
-
-def test_the_command_on_the_page_gets_a_judgement(live: Live) -> None:
-    page = httpx.get(live.origin).text
-    [command] = [html.unescape(text) for text in re.findall(r"<pre>(curl.*?)</pre>", page, re.DOTALL)]
-    assert set(json.loads(run(["sh", "-euc", command]))) == {"score", "explanation"}

@@ -19,6 +19,7 @@ FIRST = (
     "chat.choices.count",
     "criteria.results.asked",
     "chat.stream.count",
+    "chat.stream.tools",
     "chat.stream.errors",
     "chat.tools.named",
     "chat.tools.required",

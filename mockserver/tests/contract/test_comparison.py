@@ -14,6 +14,7 @@ from openpipe_mock.contract.findings import Result
 from openpipe_mock.contract.probe import Request, wire
 from openpipe_mock.contract.target import RunOptions, UsageProblem
 from openpipe_mock.contract.text import report_text
+from openpipe_mock.core.pointers import gather_types
 from openpipe_mock.core.resources import folder
 from tests.contract.foreign import foreign
 from tests.inprocess import commanded, having
@@ -153,7 +154,7 @@ def test_an_answer_of_many_levels_is_compared_as_far_as_it_is_looked_at() -> Non
     for _ in range(900):
         deep = [deep]
     shape: dict[str, set[str]] = {}
-    comparison._gather(deep, "", shape)
+    gather_types(deep, shape)
     assert len(shape) == 101
     assert comparison._without(deep) != deep
 

@@ -31,7 +31,8 @@ def assert_kept(result: Result) -> None:
 def test_a_correct_server_breaks_nothing_when_everything_is_asked(name: str) -> None:
     result = verdict_on(Reference(VARIANTS[name]), thorough=True, seed=5)
     assert_kept(result)
-    assert states(result, "unchecked") == set()
+    # A server that is busy is asked one by one.
+    assert states(result, "unchecked") <= {"judge.at_once", "chat.at_once"}
     assert result.requests > 1000
 
 

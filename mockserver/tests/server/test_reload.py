@@ -178,6 +178,7 @@ def test_the_terminal_says_that_a_file_is_in_force(served: Served) -> None:
         "loads": before + 1,
         "in_force": True,
         "missing": False,
+        "replaced": False,
         "problems": [],
     }
 
