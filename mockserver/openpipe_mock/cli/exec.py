@@ -182,6 +182,9 @@ def execute(command: tuple[str, ...], reports: tuple[Path, ...], quiet: bool, **
         raise click.UsageError(
             "there is no COMMAND; write it behind --, as in: openpipe-mock exec -- npm test"
         )
+    if given["record"] != "none" and not given["cassette"]:
+        told = f"--record {given['record']} needs --cassette, the folder for what it records"
+        raise click.UsageError(told)
     warn_of_variables()
     settings = {name: given[name] for name in _FLAGS if given[name] is not None}
     only, variants, surplus = _chosen(given["variant"], given["variants"], given["without"])
@@ -238,11 +241,10 @@ def _chosen(
         if name is not None:
             return variants.variant_named(name), (), ""
         if not asked.isdecimal():
-            return (
-                None,
-                variants.chosen(names=() if asked == "all" else _names([asked]), without=left_out),
-                "",
-            )
+            names = () if asked == "all" else _names([asked])
+            if asked != "all" and not names:
+                raise click.UsageError("--variants takes a number, names or all, and it is empty")
+            return None, variants.chosen(names=names, without=left_out), ""
         found = variants.chosen(int(asked), without=left_out)
     except ValueError as error:
         raise click.UsageError(str(error)) from None

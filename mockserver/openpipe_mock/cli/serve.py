@@ -188,8 +188,8 @@ def serve_command(
         raise click.UsageError(str(error)) from None
     if on_miss == "upstream" and workers > 1:
         raise click.UsageError("--on-miss upstream needs --workers 1, since each would have a --max-requests")
-    if on_miss == "upstream" and not cassette:
-        raise click.UsageError("--on-miss upstream needs --cassette, the folder for what it records")
+    if on_miss != "mock" and not cassette:
+        raise click.UsageError(f"--on-miss {on_miss} needs --cassette, the folder of the recordings")
     given = {name: value for name, value in given.items() if value is not None}
     asked = upstream() if on_miss == "upstream" else None
     hidden = (control_token or "", _password(state), asked.key if asked else "")

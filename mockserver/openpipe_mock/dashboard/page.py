@@ -11,6 +11,7 @@ from openpipe_mock.control.listings import ROOT
 from openpipe_mock.core.effects import Effects, Head, HeaderList, Reply
 from openpipe_mock.core.errors import ApiError, Forbidden, MethodNotSupported, NotFound
 from openpipe_mock.core.wording import quoted
+from openpipe_mock.openapi.endpoints import base_advice
 from openpipe_mock.service.refusals import refusal
 from openpipe_mock.sessions.inspection import json_safe
 
@@ -55,8 +56,9 @@ class Dashboard:
     def answered(self, head: Head) -> Reply:
         """The reply to a request. Raises ApiError."""
         if head.method not in ("GET", "HEAD"):
-            told = f"{head.root}{head.path} takes GET and HEAD, not {head.method}."
-            raise MethodNotSupported(told, allow=["GET", "HEAD"])
+            told = f"{head.root}{head.path} takes GET and HEAD, not {head.method}"
+            advice = f"; for the API {base_advice(head, head.path)}" if head.path == "/" else ""
+            raise MethodNotSupported(f"{told}{advice}.", allow=["GET", "HEAD"])
         if head.path != "/":
             return _file(json_safe(head.path.removeprefix(FILES)))
         try:

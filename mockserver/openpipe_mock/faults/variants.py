@@ -652,11 +652,15 @@ def chosen(
 ) -> tuple[Variant, ...]:
     """Return the first variants, so many of them, or those that are named, and leave some of them out.
 
-    None and no names: all that are on. Raises ValueError for an unknown name.
+    None and no names: all that are on. One that is named twice counts once. Raises ValueError for an unknown
+    name, and where all that are named are left out.
     """
     left_out = [variant_named(name) for name in without]
-    found = tuple(map(variant_named, names)) if names else VARIANTS
-    return tuple(variant for variant in found if variant not in left_out)[:number]
+    asked = tuple(dict.fromkeys(map(variant_named, names))) or VARIANTS
+    found = tuple(variant for variant in asked if variant not in left_out)
+    if not found:
+        raise ValueError("each variant that is named is left out, too")
+    return found[:number]
 
 
 def with_variant(exchange: Effects, variant: Variant, context: Context, asked: Json = None) -> Effects:

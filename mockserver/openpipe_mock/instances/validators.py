@@ -109,7 +109,7 @@ def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument, poi
         while place and (isinstance(keyword, int) or place[-1] in MAPS):
             keyword = place.pop()
         wrong = "no regular expression that is understood" if error.kind.name == "format" else "not allowed"
-        sentence = f'The value of "{keyword}" is {wrong} here.'
+        sentence = f'The value of "{keyword}" is {wrong} here{_EXPECTED.get(str(keyword), "")}.'
         return BadSchema(str(keyword), pointer + pointer_to(*place), sentence)
     try:
         for node in document.references:
@@ -118,6 +118,15 @@ def _refusal(error: jsonschema_rs.ValidationError, document: SchemaDocument, poi
         return refusal
     keyword = next((name for name in ("$schema", "$id") if name in document.top.schema), "$ref")
     return BadSchema(keyword, "", f"{keyword} has a value that isn't known here, and nothing is fetched.")
+
+
+_EXPECTED = {
+    "exclusiveMinimum": '; expected a number, or in the older spelling true beside "minimum"',
+    "exclusiveMaximum": '; expected a number, or in the older spelling true beside "maximum"',
+    "required": "; expected a list of the names of members, at the object that has them",
+    "type": "; expected the name of a JSON type, or a list of such names",
+}
+"""What older and other dialects spell in another way → what is expected."""
 
 
 @lru_cache(maxsize=512)

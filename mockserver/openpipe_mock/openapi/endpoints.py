@@ -160,10 +160,10 @@ def not_found(head: Head, path: str) -> NotFound:
     tail = re.sub(r"^(?:/api/v1|/v1|/api)+(?=/)", "", clean)
     meant = endpoint_at(f"{BASE}{tail}") or _ending(tail)
     if meant:
-        advice = "mind the slashes" if endpoint_at(clean) else _base_advice(head, path)
+        advice = "mind the slashes" if endpoint_at(clean) else base_advice(head, path)
         return NotFound(f"{sent} is served as {base}{meant.path}; {advice}.")
     if tail in _INSTEAD:
-        advice = "" if clean == f"{BASE}{tail}" else f"; for chat completions {_base_advice(head, path)}"
+        advice = "" if clean == f"{BASE}{tail}" else f"; for chat completions {base_advice(head, path)}"
         return NotFound(f"{_INSTEAD[tail]}{advice}.")
     near = nearest(tail, [each.path for each in ENDPOINTS.values()])
     main = " and ".join(f"{base}{each.path}" for each in ENDPOINTS.values() if each.answer)
@@ -176,7 +176,7 @@ def _ending(tail: str) -> Endpoint | None:
     return next((each for each in ENDPOINTS.values() if tail.endswith(each.path)), None)
 
 
-def _base_advice(head: Head, path: str) -> str:
+def base_advice(head: Head, path: str) -> str:
     """The base URL that leads here, as the request came; of one that came by no socket, only how it ends."""
     prefix = head.root + head.path.removesuffix(path) + BASE
     host = head.headers.get(b"host", b"").decode("latin-1")

@@ -67,11 +67,11 @@ class Identity:
     @cached_property
     def digest(self) -> str:
         """A digest of these rules: an index that was made by others is no use."""
-        return _digest(repr(self.rules).encode())
+        return _digest(f"headers by value {self.rules!r}".encode())
 
     def of(self, asked: Asked) -> str:
         """A digest that is the same for requests that are the same, whoever's key they have."""
-        headers = [asked.headers.get(name, "") for name in self.rules.headers]
+        headers = [_spelled_alike(asked.headers.get(name, "")) for name in self.rules.headers]
         head = [asked.method, asked.path, *headers]
         value = asked.value
         body = asked.body if value is None else ordered(self.comparable(value))
@@ -94,6 +94,12 @@ class Identity:
         if isinstance(value, dict):
             return {key: self._blanked(member) for key, member in value.items()}
         return value
+
+
+def _spelled_alike(header: str) -> str:
+    """A header's text; of JSON, such as that of `op-criteria`, its value in one spelling."""
+    value = json_value(header.encode("utf-8", "surrogatepass")) if header[:1] in ("[", "{") else None
+    return header if value is None else ordered(value).decode()
 
 
 def _digest(text: bytes) -> str:

@@ -52,8 +52,8 @@ class Tape:
     `on_miss`: what happens to a request that has no recording: the mock answers it, it is refused, or it is
     passed on and recorded. `on_end`: the same after a request's last recording. `replays`: False records
     every request anew. `timing`: the recorded times are multiplied by it; 0 leaves them out. `now`: the time
-    of a recording. `used`: the recordings that answered, or were made. `missed`: a sentence for each request
-    that had none.
+    of a recording. `why_not`: why a request that has none isn't recorded, though it was to be. `used`: the
+    recordings that answered, or were made. `missed`: a sentence for each request that had none.
     """
 
     cassette: Cassette
@@ -64,6 +64,7 @@ class Tape:
     replays: bool = True
     timing: float = 0.0
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    why_not: str = ""
     used: set[str] = field(default_factory=set)
     missed: list[str] = field(default_factory=list)
     renewed: set[tuple[str, str]] = field(default_factory=set)
@@ -90,7 +91,7 @@ class Tape:
         if self.on_miss == "upstream" and self.upstream:
             return self.passed_on(visit, asked, self.upstream)
         nearest = self.cassette.nearest(asked)
-        told = f"{missed}{f'; {nearest}' if nearest else ''}"
+        told = "; ".join(str(each) for each in (missed, nearest, self.why_not) if each)
         if len(self.missed) < _MOST_MISSED:
             self.missed.append(f"{asked.method} {asked.path}: {told}")
         if self.on_miss == "mock":

@@ -14,6 +14,7 @@ from openpipe_mock.answers.functions import Function
 from openpipe_mock.answers.judge import Criterion, is_tidy, scene
 from openpipe_mock.answers.options import BAD_TAGS, TAGS, HeaderOptions, read_options
 from openpipe_mock.answers.pace import Draw, Pace, seconds_of
+from openpipe_mock.answers.prompted import prompted_schema
 from openpipe_mock.answers.ranking import Ranked
 from openpipe_mock.answers.scripts import AS_MADE, Script, ScriptedChoice, reason_against
 from openpipe_mock.answers.templates import fill_from
@@ -164,6 +165,8 @@ def _judged(
     judges = criteria if raw is None else {}
     ranking = (yield from _ranked(visit, body, judges, completion)) if judges else []
     _remind(visit, body, asked)
+    if script is None and visit.settings.prompt_schemas and _lacks_schema(asked, completion):
+        visit.once(_NO_SCHEMA)
     delay = max(each.delay for each in criteria.values()) if criteria else 0.0
     source = _source(visit.entry, hit=hit)
     if script is None or hit:
@@ -334,6 +337,19 @@ def _remind(visit: Visit, body: Json, asked: Ask) -> None:
         visit.note(_HEADERS_IN_BODY)
     if visit.settings.repeat == "same" and visit.memory.count(asked.identity) == OFTEN:
         visit.note(f"{OFTEN} identical requests got the same answer; `--repeat vary` makes them differ")
+
+
+_NO_SCHEMA = (
+    "`response_format` is json_object and no message holds a JSON Schema, so the mock says "
+    '{"answer": …}; have the client send the schema (AI SDK: `supportsStructuredOutputs: true`), or script it'
+)
+
+
+def _lacks_schema(asked: Ask, made: Completion) -> bool:
+    """Whether JSON was asked for and made up, and nothing said which."""
+    if asked.format["type"] != "json_object" or all(choice.text is None for choice in made.choices):
+        return False
+    return not asked.prompt_schemas or prompted_schema(asked.messages, json_mode=True) is None
 
 
 def _send(answered: _Answered, text: bytes, settings: Settings) -> Reply | Effects:

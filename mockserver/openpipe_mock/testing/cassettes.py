@@ -38,15 +38,24 @@ def tape_for(
 
     if record not in RECORD:
         raise ValueError(f"record: expected {listed(map(quoted, RECORD), 'or')}, got {record!r}.")
-    mode = "none" if os.environ.get("CI") else record
     try:
         tape = tape_of(Path(folder), settings, timing=timing)
     except BadCassette as error:
         raise ValueError(f"cassette: {error}") from None
-    if mode == "none" or (mode == "once" and tape.cassette.listed):
+    tape.why_not = _why_not(record, tape)
+    if record == "none" or tape.why_not:
         return tape
-    tape.upstream, tape.on_miss, tape.replays = _upstream(upstream), "upstream", mode == "new_episodes"
+    tape.upstream, tape.on_miss, tape.replays = _upstream(upstream), "upstream", record == "new_episodes"
     return tape
+
+
+def _why_not(record: Record, tape: "Tape") -> str:
+    """Why what was to be recorded isn't; "" where it is, or nobody wants it."""
+    if record != "none" and os.environ.get("CI"):
+        return "nothing is recorded where the variable CI is set"
+    if record == "once" and tape.cassette.listed:
+        return "`once` records into an empty folder alone, `new_episodes` what has no recording"
+    return ""
 
 
 def _upstream(url: str) -> "Upstream":

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from openpipe_mock.answers import prompted
 from openpipe_mock.answers.prompted import prompted_schema
+from openpipe_mock.config.file import read_config
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core import canonical
 from openpipe_mock.service.service import Service
@@ -125,6 +126,23 @@ def test_a_recorded_prompt_is_answered_with_a_value_for_its_schema(name: str) ->
 @pytest.mark.parametrize("name", sorted(WITHOUT))
 def test_without_a_schema_json_mode_answers_as_ever(name: str) -> None:
     assert list(json.loads(said(PROMPTS[name]))) == ["answer"]
+
+
+def test_json_that_nothing_describes_is_told_once() -> None:
+    service = Service()
+    body = {"model": "m", **prompt("Give me JSON.", json_mode=True)}
+    [note] = ask(service, body).notes
+    assert note.startswith("`response_format` is json_object and no message holds a JSON Schema")
+    assert ask(service, {**body, "n": 2}).notes == ()
+
+
+def test_json_that_is_described_scripted_or_not_sent_needs_no_word() -> None:
+    described = prompt(json.dumps(PERSON), "Me.", json_mode=True)
+    assert ask(Service(), {"model": "m", **described}).notes == ()
+    bare = {"model": "m", **prompt("Give me the weather as JSON.", json_mode=True)}
+    assert ask(Service(Settings(prompt_schemas=False)), bare).notes == ()
+    assert ask(Service(read_config(b"completions: [{text: '{}'}]")), bare).notes == ()
+    assert ask(Service(), {**bare, "tools": [tool("get_weather")]}).notes == ()
 
 
 def test_a_prompt_that_asks_for_another_form_gets_a_text() -> None:

@@ -1010,3 +1010,5 @@ def test_what_counts_when_requests_are_compared() -> None:
 def test_what_no_recording_holds() -> None:
     hiding = Hiding(patterns=settings().cassette.personal)
     assert hiding.body(b'{"a": "write to kim@example.org"}') == b'{"a":"write to ***"}'
+    for address in ("j\u00f6rg.m\u00fcller@b\u00fccher.example", "\u7530\u4e2d@\u4f8b\u3048.jp"):
+        assert hiding.text(f"write to {address}, now") == "write to ***, now"

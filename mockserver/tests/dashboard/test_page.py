@@ -133,6 +133,15 @@ def test_the_page_is_only_read(method: str) -> None:
     assert (reply.status, dict(reply.headers)[b"allow"]) == (405, b"GET, HEAD")
 
 
+def test_a_base_url_that_ends_too_early_is_told_where_the_api_is() -> None:
+    told = json.loads(asked(method="POST", root="/mock").body)["message"]
+    assert told.endswith(
+        "takes GET and HEAD, not POST; for the API let the base URL end in /mock/api/v1, once."
+    )
+    elsewhere = json.loads(asked(f"{FILES}page.js", "POST").body)["message"]
+    assert elsewhere.endswith("takes GET and HEAD, not POST.")
+
+
 def test_a_page_below_a_prefix_finds_its_files_there() -> None:
     loaded = Loaded(asked(root="/a%20b/&").body.decode())
     assert {name.partition("/_mock/")[0] for name in loaded.files} == {"/a%20b/&"}

@@ -224,6 +224,8 @@ def test_more_variants_than_there_are(run: Running) -> None:
         (["--variants", "crlf,no-dnoe", "--", "true"], 2, 'there is no variant "no-dnoe". Did you mean'),
         (["--variants", "2", "--except", "no-dnoe", "--", "true"], 2, 'there is no variant "no-dnoe".'),
         (["--except", "crlf", "--", "true"], 2, "--except leaves something out of --variants"),
+        (["--variants", "", "--", "true"], 2, "--variants takes a number, names or all, and it is empty"),
+        (["--record", "once", "--", "true"], 2, "--record once needs --cassette, the folder for what it"),
         (["--report", "report.txt", "--", "true"], 2, "report.txt ends in none of .html, .xml, .json"),
         (["--report", "nowhere/a.html", "--", "true"], 2, "there is no folder"),
         (["--config", "missing.yaml", "--", "true"], 2, "cannot read the config file missing.yaml: No such"),

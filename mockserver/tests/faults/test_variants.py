@@ -281,6 +281,16 @@ def test_variants_are_named_or_left_out() -> None:
         variants.chosen(without=("no-dome",))
 
 
+def test_a_variant_that_is_named_twice_is_tried_once() -> None:
+    crlf, no_done = map(variant_named, ("crlf", "no-done"))
+    assert variants.chosen(names=("crlf", "no-done", "crlf")) == (crlf, no_done)
+
+
+def test_not_all_that_are_named_are_left_out() -> None:
+    with pytest.raises(ValueError, match="each variant that is named is left out, too"):
+        variants.chosen(names=("crlf", "no-done"), without=("no-done", "crlf"))
+
+
 # One by one.
 
 

@@ -699,6 +699,18 @@ class TestBadSchema:
         assert (caught.value.keyword, caught.value.pointer) == (keyword, pointer)
         assert str(caught.value).endswith(".")
 
+    @pytest.mark.parametrize(
+        ("schema", "told"),
+        [
+            ({"exclusiveMinimum": True}, 'true beside "minimum"'),
+            ({"required": True}, "expected a list of the names of members"),
+            ({"type": "any"}, "expected the name of a JSON type"),
+        ],
+    )
+    def test_it_says_what_older_spellings_need(self, schema: Any, told: str) -> None:
+        with pytest.raises(BadSchema, match=told):
+            build(schema, SEED)
+
     @pytest.mark.parametrize("keyword", ["$ref", "$schema", "$dynamicRef"])
     def test_nothing_is_fetched(self, keyword: str) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:

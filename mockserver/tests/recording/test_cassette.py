@@ -71,6 +71,14 @@ def test_what_counts_is_a_rule(tmp_path: Path) -> None:
     assert Cassette(tmp_path).matching(asked("on 2026-01-01", temperature=1)) == [name]
 
 
+def test_a_header_of_json_counts_by_its_value() -> None:
+    def of(criteria: str) -> str:
+        return Identity().of(asked(headers={"op-criteria": criteria}))
+
+    assert of('["helpful", "brief"]') == of('["helpful","brief"]')
+    assert len({of('["helpful"]'), of('["brief"]'), of('["helpful"'), of("helpful"), of("")}) == 5
+
+
 def test_a_body_that_is_no_json_counts_by_its_bytes(tmp_path: Path) -> None:
     tape = Cassette(tmp_path)
     name = tape.add(replace(recording(), body=b'{"model'))

@@ -356,6 +356,7 @@ def test_who_waits_when_the_recorder_closes_gets_a_failure(tmp_path: Path) -> No
             "--on-miss upstream needs --workers 1",
         ),
         (("--on-miss", "upstream"), "--on-miss upstream needs --cassette"),
+        (("--on-miss", "error"), "--on-miss error needs --cassette"),
     ],
 )
 def test_a_recorder_is_one_process_with_a_folder(words: tuple[str, ...], told: str) -> None:

@@ -72,8 +72,15 @@ def test_the_marker_names_a_folder_beside_the_test(openpipe_mock: Mock) -> None:
 def test_in_ci_nothing_is_recorded(real: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CI", "true")
     with patched(cassette=tmp_path, record="all", upstream=real):
-        assert asked()[0] == 404
+        status, body, _ = asked()
+        assert (status, b"; nothing is recorded where the variable CI is set." in body) == (404, True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_miss_says_that_once_records_no_more(real: str, tmp_path: Path) -> None:
+    for number, told in ((0, False), (1, True)):
+        with patched(cassette=tmp_path, record="once", upstream=real):
+            assert (b"`once` records into an empty folder alone" in asked(number)[1]) == told
 
 
 def test_streams_are_recorded_and_replayed_for_sync_and_async_clients(real: str, tmp_path: Path) -> None:
