@@ -48,7 +48,7 @@ def _lines(metrics: Metrics, missed: int, kept: int | None) -> Iterator[str]:
 def _by_endpoint(durations: Mapping[tuple[str, int], Counts]) -> dict[str, Counts]:
     """The durations of each endpoint, whatever the status."""
     found: dict[str, Counts] = {}
-    for (endpoint, _), counts in durations.items():
+    for (endpoint, _), counts in list(durations.items()):  # others may add to it meanwhile
         before = found.get(endpoint, nothing_counted(SECONDS))
         found[endpoint] = [one + other for one, other in zip(before, counts, strict=True)]
     return found

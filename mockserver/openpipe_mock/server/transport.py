@@ -109,6 +109,10 @@ class ExchangeApp:
             reply = Reply(0, b"", transport.headers, "the client hung up")
         except _Dropped:
             raise
+        except asyncio.CancelledError:
+            if transport.drop:  # else the server, which ends, would answer 500
+                transport.drop()
+            raise
         except Exception as error:
             reply = defect(error, head, self.secrets())
             if transport.begun:  # the stream has begun: breaking it off is all that is left

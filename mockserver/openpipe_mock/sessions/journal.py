@@ -39,6 +39,8 @@ SCORE_BYTES = 64
 """Bytes that a score counts."""
 _PIECE_BYTES = 100
 """Bytes that the time of a piece counts."""
+_PASSED_BYTES = 120
+"""Bytes that a rule that was passed over counts beside the reason."""
 
 
 @dataclass(slots=True)
@@ -281,8 +283,10 @@ def _weight(entry: Entry) -> int:
     size += _PIECE_BYTES * len(entry.pieces)
     for scores in entry.scores:
         size += SCORE_BYTES * len(scores)
-    for text in (*entry.violations, *entry.tolerated, *entry.notes, *entry.unoffered):
+    for text in (*entry.violations, *entry.tolerated, *entry.notes, *entry.unoffered, *entry.rules):
         size += len(text)
+    for _, reason in entry.passed:
+        size += _PASSED_BYTES + len(reason)
     return size
 
 

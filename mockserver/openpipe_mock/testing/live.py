@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from functools import partial
 from os import PathLike
 from time import perf_counter, sleep
-from typing import Any, Never, TypeVar
+from typing import Any, Never, TypeVar, cast
 
 from openpipe_mock.answers.functions import Made
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.control.environment import exports
 from openpipe_mock.openapi.endpoints import BASE
+from openpipe_mock.server.direct import DirectApp
 from openpipe_mock.server.reload import Source, service_of
 from openpipe_mock.server.server import Listener, Server, bind, uvicorn_config
 from openpipe_mock.service.service import Service
@@ -51,7 +52,9 @@ class LiveServer:
         self.origin = f"http://127.0.0.1:{self.sock.getsockname()[1]}"
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.server = Server(uvicorn_config(self.service, listener), self.is_ready)
+        config = uvicorn_config(self.service, listener)
+        self.app = cast(DirectApp, config.app)
+        self.server = Server(config, self.is_ready)
         self.thread = threading.Thread(target=self.run, name="openpipe-mock", daemon=True)
 
     def run(self) -> None:
@@ -80,12 +83,9 @@ class LiveServer:
 
     def at_once(self, action: Callable[[], _Value]) -> _Value:
         """Run an action in the server's thread, between two steps of requests, and return its result."""
-
-        async def act() -> _Value:
-            return action()
-
         assert self.loop is not None
-        return asyncio.run_coroutine_threadsafe(act(), self.loop).result(_PATIENCE)
+        acting = self.app.steps.run(action, heavy=False)
+        return asyncio.run_coroutine_threadsafe(acting, self.loop).result(_PATIENCE)
 
     @contextmanager
     def session(

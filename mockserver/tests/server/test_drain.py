@@ -47,9 +47,9 @@ def test_a_request_under_way_is_answered_before_the_mock_ends() -> None:
 
 
 def test_one_that_would_take_longer_is_cut_off() -> None:
-    """It would take ten minutes, and a mock that waited for it would be given up long before."""
+    """It would take ten minutes. The client sees a broken connection, and no error that nobody asked for."""
     with serving("--quiet") as live:
-        assert RIGHT not in ended_while(live, 600_000)
+        assert ended_while(live, 600_000) == b""
 
 
 def test_requests_under_way_are_given_less_than_a_second() -> None:

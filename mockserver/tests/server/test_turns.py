@@ -22,6 +22,7 @@ from openpipe_mock.server.turns import HEAVY_BYTES, SharedSteps, Turns, turns
 from openpipe_mock.service.request import Visit
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.memory import Session, Sessions
+from openpipe_mock.testing.live import LiveServer
 from tests.inprocess import JUDGE, MINIMAL, answer
 from tests.live import PATIENCE
 
@@ -114,6 +115,26 @@ def test_health_is_answered_while_a_heavy_body_is_in_work_and_requests_keep_thei
 
     assert asyncio.run(run()) == [f"default-{number}" for number in (1, 2, 3, 4)]
     assert source.asked == [1, 2, 3, 4]
+
+
+def test_a_test_that_steers_its_server_waits_for_a_heavy_body_in_work(gate: Gate) -> None:
+    live = LiveServer(Service(source=Heavy(gate)))
+    live.start()
+    done: list[str] = []
+    with httpx.Client(base_url=live.origin, headers=KEY, timeout=PATIENCE) as client:
+        asking = threading.Thread(target=lambda: done.append(client.post(JUDGE, json=HEAVY).request.method))
+        steering = threading.Thread(target=lambda: live.at_once(lambda: done.append("steered")))
+        asking.start()
+        assert gate.reached.wait(PATIENCE)
+        steering.start()
+        for _ in range(3):  # each takes several turns of the loop, in which the action could run
+            assert httpx.get(f"{live.origin}{HEALTH}").status_code == 200
+        assert done == []
+        gate.opened.set()
+        steering.join(PATIENCE)
+        asking.join(PATIENCE)
+    live.stop()
+    assert sorted(done) == ["POST", "steered"]
 
 
 def test_a_heavy_body_gets_the_bytes_that_it_gets_elsewhere(gate: Gate) -> None:

@@ -1,6 +1,7 @@
 """The journal: what it keeps of an exchange, how much of it, and nothing secret."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -89,6 +90,16 @@ def test_headers_count_with_their_names(headers: dict[bytes, bytes]) -> None:
         journal.add(entry(number, headers=headers), TOKEN)
     assert journal.kept * (OVERHEAD + len(JUDGE) + sum(map(len, (*headers, *headers.values())))) <= 20_000
     assert journal.kept + journal.dropped == 10
+
+
+def test_rules_that_were_passed_over_count_with_their_reasons() -> None:
+    """A session may have a thousand of them, and each request has the reason of each."""
+    journal, passed = Journal(), tuple((f"/completions/{number}", "no" * number) for number in range(100))
+    journal.add(entry(1), TOKEN)
+    journal.add(entry(2, passed=passed), TOKEN)
+    plain, heavy = journal.entries
+    held = sum(sys.getsizeof(each) + sys.getsizeof(each[1]) for each in passed)
+    assert heavy.size - plain.size >= held
 
 
 def test_nobody_reads_what_is_only_counted() -> None:
