@@ -104,6 +104,9 @@ def _sentences(settings: Settings, recordings: str) -> Iterator[str]:
         yield f"No key stands here. Set these before a mock reads this file: {', '.join(keys)}"
     if recordings:
         yield f"Recordings answer first, which no key says: {recordings}"
+    made = settings.project
+    if made.datasets or made.models:
+        yield "The datasets and models that clients made or deleted aren't here: no key says them."
     for name, declared in settings.criteria.items():
         for version, form in declared.versions.items():
             if told := _function(form.scorer):

@@ -32,6 +32,8 @@ _MOST_ENTRIES = 10_000
 """Entries of one request."""
 _LONGEST = 1000
 """Characters of a name, and of a slug."""
+_MOST_TRAINING = 4000
+"""Bytes of a training, as JSON: a session keeps each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +238,10 @@ _ENABLED_BY = {"sft_hyperparameters": "enable_sft", "preference_hyperparameters"
 
 def _check_config(config: Json, project: Project) -> None:
     """Raise BadRequest for a training that can't be."""
+    size = len(orjson.dumps(config))
+    if size > _MOST_TRAINING:
+        told = f"expected at most {_MOST_TRAINING:,} bytes of JSON, got {size:,}."
+        raise BadRequest.at("/trainingConfig", told)
     for name, switch in _ENABLED_BY.items():
         if name in config and config.get(switch) is False:
             told = f"these count with {quoted(switch)}, which is false; set it to true, or leave them out."

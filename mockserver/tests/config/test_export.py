@@ -14,6 +14,7 @@ from openpipe_mock.answers.scorers import Declared, Form, Scorer
 from openpipe_mock.config import file as configfile
 from openpipe_mock.config.export import exported
 from openpipe_mock.config.file import Mistakes, read_config
+from openpipe_mock.config.project import Model, Project
 from openpipe_mock.config.settings import Settings
 from openpipe_mock.core.effects import Head, Reply, Wait
 from openpipe_mock.core.reading import At
@@ -173,10 +174,12 @@ def test_what_no_file_holds_is_a_comment() -> None:
         criteria={"a": Declared({1: fixed, 2: asked}), "b": Declared({1: asked})},
         variant="no-done",
         max_body_bytes=100,
+        project=Project(models={"mine": Model("mine")}),
     )
     text = text_of(settings, recordings="3 recordings in tapes")
     assert [line for line in text.splitlines() if line.startswith("#")] == [
         "# Recordings answer first, which no key says: 3 recordings in tapes",
+        "# The datasets and models that clients made or deleted aren't here: no key says them.",
         "# a@v2 is judged by a function, which no file can hold: mock.criterion(id).by(grade)\ufffdx: 1",
         "# b@v1 is judged by a function, which no file can hold: mock.criterion(id).by(grade)\ufffdx: 1",
         "# Start the mock with --max-body-bytes 100, which no key says.",

@@ -167,6 +167,8 @@ REFUSED: tuple[tuple[Json, str], ...] = (
     ),
     ({**BODIES["create-model"], "slug": MODEL}, "/slug: there is a model"),
     ({**BODIES["create-model"], "slug": "x" * 1001}, "/slug: expected at most 1,000 characters"),
+    (training(baseModel="a/" + "x" * 4000), "/trainingConfig: expected at most 4,000 bytes of JSON"),
+    (training(hyperparameters={"x": "y" * 4000}), "/trainingConfig: expected at most 4,000 bytes of JSON"),
 )
 
 
