@@ -12,7 +12,10 @@ const ROW = 58;
 const BEYOND = 6;
 
 const CHOICES = {
-  endpoint: ["Any endpoint", ["chat", "judge", "report", "models"]],
+  endpoint: [
+    "Any endpoint",
+    ["chat", "judge", "report", "models", "create-model", "datasets", "create-dataset", "create-entries"],
+  ],
   status: ["Any status", ["2xx", "4xx", "5xx", "429", "0"]],
   validity: ["Valid or not", ["valid", "invalid", "unknown"]],
   criterion: ["Any criterion", []],
