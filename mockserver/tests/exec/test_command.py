@@ -325,6 +325,8 @@ def test_a_signal_in_the_foreground_comes_once(name: signal.Signals | None, tmp_
     environment = clean({"PYTHONPATH": str(ROOT)})
     child, terminal = pty.fork()
     if child == 0:
+        for each in (signal.SIGINT, signal.SIGHUP):  # who tests in the background ignores them
+            signal.signal(each, signal.SIG_DFL)
         os.chdir(tmp_path)
         os.execve(COMMAND[0], [*COMMAND, *client(WAITING)], environment)
     shown = b""

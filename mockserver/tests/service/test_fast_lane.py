@@ -84,7 +84,11 @@ def remembered(service: Service) -> list[Json]:
     """What the journal holds, but for its times and number."""
     entries = service.sessions.default.journal.entries
     return [
-        asdict(replace(entry, at=0.0, time=0.0, sequence=0, seconds=0.0, pieces=(), settings=Settings()))
+        asdict(
+            replace(
+                entry, at=0.0, time=0.0, sequence=0, seconds=0.0, pieces=(), times=(), settings=Settings()
+            )
+        )
         for entry in entries
     ]
 
