@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import asdict, replace
 from typing import Any, cast
 
@@ -24,7 +24,7 @@ from openpipe_mock.faults.kinds import ErrorAnswer
 from openpipe_mock.faults.variants import VARIANTS
 from openpipe_mock.payloads import strategies
 from openpipe_mock.server.direct import DirectApp
-from openpipe_mock.service import fast_lane
+from openpipe_mock.service import fast_lane, journaling
 from openpipe_mock.service.completions import OFTEN
 from openpipe_mock.service.service import Service
 from openpipe_mock.sessions.journal import Entry
@@ -43,6 +43,14 @@ Json = Any
 Headers = Mapping[bytes, bytes]
 FIXED = Declared({1: Form(Fixed(1.0))})
 BODY = json.dumps(having(output={"role": "assistant", "content": "1, 2, 3."})).encode()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def timeless() -> Iterator[None]:
+    """Have the journal keep no times of pieces, which differ from way to way."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(journaling, "MOST_PIECES", 0)
+        yield
 
 
 def sent(
@@ -84,11 +92,7 @@ def remembered(service: Service) -> list[Json]:
     """What the journal holds, but for its times and number."""
     entries = service.sessions.default.journal.entries
     return [
-        asdict(
-            replace(
-                entry, at=0.0, time=0.0, sequence=0, seconds=0.0, pieces=(), times=(), settings=Settings()
-            )
-        )
+        asdict(replace(entry, at=0.0, time=0.0, sequence=0, seconds=0.0, times=(), settings=Settings()))
         for entry in entries
     ]
 
