@@ -28,7 +28,7 @@ from tests.reference.server import Reference
 from tests.reference.serving import Stage
 from tests.reference.serving import live as staged
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.measured]
 
 Json = Any
 SAMPLE = sample(mutants())[::12]
